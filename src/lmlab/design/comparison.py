@@ -9,7 +9,6 @@ from typing import Any
 
 from lmlab.design import look_settings
 from lmlab.design.confirmation import NEVER, POLICIES
-from lmlab.design.look_settings import SEQUENTIAL
 from lmlab.design.pruning import PRUNES, effective_prune
 from lmlab.design.search import MAX_RATIO
 from lmlab.errors import Check, ConfigError, check_settings, suggestion
@@ -33,6 +32,9 @@ _BY_NAME = "a number by the name of a metric, as in {blimp.margin: 0.1}"
 
 # How the items of a task are read: as a sample, or as the task itself.
 RANDOM_ITEMS, FIXED_ITEMS = "random", "fixed"
+
+# Relative differences that count as equal where nobody declares others; as in conf/design.
+TOLERANCE = {"parameters": 0.01, "flops": 0.02}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,8 +160,23 @@ class Comparison:
             object.__setattr__(self, "confirm_rate", NEVER)
         object.__setattr__(self, "prune", effective_prune(self.prune, self.lr, self.is_sequential))
         if self.test == "auto":
-            suffice = self.num_seeds >= self.seeds_for_sign_flips and self.look != SEQUENTIAL
+            suffice = self.num_seeds >= self.seeds_for_sign_flips and not self.is_sequential
             object.__setattr__(self, "test", "sign_flips" if suffice else "t")
+
+    @classmethod
+    def with_settings_of(cls, design: Any, **own: Any) -> Comparison:
+        """Return the comparison that another design consists of.
+
+        Args:
+            design: a dataclass, such as a factorial study; settings of the same names are its.
+            own: the other settings, and those whose meaning differs.
+
+        Raises:
+            ConfigError: a field is out of range.
+        """
+        both = ({field.name for field in dataclasses.fields(one)} for one in (cls, design))
+        shared = {name: getattr(design, name) for name in set.intersection(*both)}
+        return cls(**shared | own)
 
     def _check_arms(self) -> None:
         for name, overrides in self.arms.items():
@@ -298,7 +315,7 @@ class Comparison:
     @property
     def is_sequential(self) -> bool:
         """Whether the study looks at its arms after every seed."""
-        return self.look == SEQUENTIAL
+        return self.look == look_settings.SEQUENTIAL
 
     @property
     def first_seeds(self) -> int:

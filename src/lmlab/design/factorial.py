@@ -206,30 +206,15 @@ class Factorial:
     @functools.cached_property
     def comparison(self) -> Comparison:
         """The cells as arms of a comparison with the baseline."""
-        return Comparison(
-            question=self.question,
+        return Comparison.with_settings_of(
+            self,
             arms=self.arms,
             baseline=next(cell for cell, run in self.cells.items() if not any(run)),
             replicate=None,
             lr=FIXED if self.lr == FIXED else SEARCH,
-            lr_factor=self.lr_factor,
-            edge_ratio=self.edge_ratio,
             at_baseline_lr=False,
-            num_seeds=self.num_seeds,
-            num_tuning_seeds=self.num_tuning_seeds,
             extra_seeds=0,
             hold_tokens=False,
-            solve_d_ff=self.solve_d_ff,
-            tolerance=self.tolerance,
-            allow=self.allow,
-            margin=self.margin,
-            alpha=self.alpha,
-            power=self.power,
-            expected_sd=self.expected_sd,
-            limits=self.limits,
-            metric=self.metric,
-            test=self.test,
-            confirm_rate=self.confirm_rate,
         )
 
     @property

@@ -210,28 +210,17 @@ class Ladder:
     def _comparison(
         self, arms: dict[str, list[str]], baseline: str, replicate: str | None, rung: int
     ) -> Comparison:
-        return Comparison(
-            question=self.question,
+        return Comparison.with_settings_of(
+            self,
             arms=arms,
             baseline=baseline,
             replicate=replicate,
             lr=SEARCH if self.searches(rung) else FIXED,
-            lr_factor=self.lr_factor,
-            edge_ratio=self.edge_ratio,
             at_baseline_lr=False,
             num_seeds=self.seeds(rung),
-            num_tuning_seeds=self.num_tuning_seeds,
             extra_seeds=0,
             hold_tokens=False,
-            solve_d_ff=self.solve_d_ff,
-            tolerance=self.tolerance,
-            allow=self.allow,
             margin=self.loss_margin,
-            alpha=self.alpha,
-            power=self.power,
-            expected_sd=self.expected_sd,
-            limits=self.limits,
-            confirm_rate=self.confirm_rate,
         )
 
     def as_dict(self) -> dict[str, Any]:

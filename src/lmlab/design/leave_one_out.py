@@ -100,30 +100,8 @@ class LeaveOneOut:
     @functools.cached_property
     def comparison(self) -> Comparison:
         """The arms, compared with the whole stack."""
-        return Comparison(
-            question=self.question,
-            arms=self.arms,
-            baseline=STACK,
-            replicate=self.replicate,
-            lr=self.lr,
-            lr_factor=self.lr_factor,
-            edge_ratio=self.edge_ratio,
-            at_baseline_lr=False,
-            num_seeds=self.num_seeds,
-            num_tuning_seeds=self.num_tuning_seeds,
-            extra_seeds=self.extra_seeds,
-            hold_tokens=False,
-            solve_d_ff=self.solve_d_ff,
-            tolerance=self.tolerance,
-            allow=self.allow,
-            margin=self.margin,
-            alpha=self.alpha,
-            power=self.power,
-            expected_sd=self.expected_sd,
-            limits=self.limits,
-            metric=self.metric,
-            test=self.test,
-            confirm_rate=self.confirm_rate,
+        return Comparison.with_settings_of(
+            self, arms=self.arms, baseline=STACK, at_baseline_lr=False, hold_tokens=False
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import RunConfig
 from lmlab.data.corpus import Corpus
 from lmlab.design import fairness
-from lmlab.design.comparison import Comparison
+from lmlab.design.comparison import TOLERANCE, Comparison
 from lmlab.design.confirmation import AUTO
 from lmlab.design.manifest import Manifest
 from lmlab.design.run_keys import arm_settings
@@ -30,8 +30,6 @@ from lmlab.judge.terms import Terms
 from lmlab.storage.io import hash_json
 from lmlab.sweep.arm_costs import count_arm_costs
 from lmlab.sweep.run_data_cache import RunDataCache
-
-_TOLERANCE = {"parameters": 0.01, "flops": 0.02}  # relative, as in conf/design/comparison.yaml
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +176,7 @@ def _comparison(terms: Terms, name: str, overrides: Sequence[str], pairs: int) -
         extra_seeds=0,
         hold_tokens=False,
         solve_d_ff=False,
-        tolerance=dict(_TOLERANCE),
+        tolerance=dict(TOLERANCE),
         allow=list(terms.allow),
         margin=terms.margin,
         alpha=terms.level,

@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 from designs import a_design
+from omegaconf import OmegaConf
 
+from lmlab.config.paths import conf_folder
+from lmlab.design.comparison import TOLERANCE
 from lmlab.errors import ConfigError
+
+
+def test_tolerance_without_a_declaration_is_that_of_the_configuration() -> None:
+    declared = OmegaConf.load(conf_folder() / "design" / "comparison.yaml")
+    assert declared.tolerance == TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from lmlab.design.comparison import QUANTITIES, Comparison
+from lmlab.design.comparison import QUANTITIES, TOLERANCE, Comparison
 from lmlab.design.fairness import Difference, find_differences
 from lmlab.errors import ConfigError, UserError, suggestion
 from lmlab.study.exploratory.run_group import RunGroup
@@ -14,7 +14,6 @@ from lmlab.study.exploratory.run_group import RunGroup
 # over different tokens, or predictions from different contexts.
 _MARKED = ("parameters", "flops", "tokens", "batches", "data", "tokenizer")
 NEEDED = tuple(quantity for quantity in QUANTITIES if quantity not in _MARKED)
-_TOLERANCE = {"parameters": 0.01, "flops": 0.02}  # as in conf/design/comparison.yaml
 
 
 class NotComparable(UserError):
@@ -73,7 +72,7 @@ def design_of(
         arms={a.name: [], b.name: []}, baseline=a.name, replicate=None, lr="fixed", lr_factor=3.0,
         edge_ratio=None, at_baseline_lr=False, num_seeds=min(len(a.records), len(b.records)),
         num_tuning_seeds=1, extra_seeds=0, hold_tokens=False, solve_d_ff=False,
-        tolerance=dict(_TOLERANCE), allow=[*_MARKED, *allow], margin=margin, alpha=alpha, power=0.8,
+        tolerance=dict(TOLERANCE), allow=[*_MARKED, *allow], margin=margin, alpha=alpha, power=0.8,
         expected_sd=1.0, limits=[], metric=metric, test=test,
     )  # fmt: skip
 
