@@ -27,8 +27,8 @@ def is_group(key: str, folders: Iterable[Path]) -> bool:
 
 
 def dotted_key(override: str) -> str:
-    """Return the dotted key of an override: ``model.norm`` of ``+model/norm=post``."""
-    return override.lstrip("+~").partition("=")[0].replace("/", ".")
+    """Return the dotted key of an override: ``model.norm`` of ``+model/norm@package=post``."""
+    return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
 
 
 def is_set(overrides: Iterable[str], node: str, name: str) -> bool:

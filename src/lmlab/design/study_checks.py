@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lmlab.config.group_selection import dotted_key
 from lmlab.design.comparison import Comparison
 from lmlab.design.metrics import check_metrics
 from lmlab.design.run_keys import arm_settings
@@ -43,7 +44,7 @@ def check_overrides_of_rungs(rungs: Sequence[Sequence[str]]) -> None:
 
 def _check_own(name: str, kind: str, overrides: Sequence[str]) -> None:
     for override in overrides:
-        key = re.split(r"[=@]", override.lstrip("+~"), maxsplit=1)[0].replace("/", ".")
+        key = dotted_key(override)
         if _OF_THE_STUDY.fullmatch(key):
             raise ConfigError(
                 f"{name}: {override}: expected settings of the {kind} alone; all {kind}s share "

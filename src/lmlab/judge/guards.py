@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lmlab.config.group_selection import dotted_key
 from lmlab.errors import ConfigError
 
 
@@ -59,7 +60,7 @@ def check_overrides(overrides: Sequence[str], *, of: str = "overrides") -> None:
         ConfigError: an override is one of these, or is none.
     """
     for override in overrides:
-        key = re.split(r"[=@]", override.lstrip("+~"), maxsplit=1)[0].replace("/", ".")
+        key = dotted_key(override)
         if not key or not re.match(r"~\S|[^=\s]+=", override):
             raise ConfigError(
                 f"{of}: {override}: expected key=value",
@@ -79,7 +80,7 @@ def check_baseline(overrides: Sequence[str]) -> None:
         ConfigError: there are some.
     """
     for override in overrides:
-        key = re.split(r"[=@]", override.lstrip("+~"), maxsplit=1)[0].replace("/", ".")
+        key = dotted_key(override)
         if re.fullmatch(r"seeds?(\..*)?", key):
             raise ConfigError(
                 f"baseline: {override}: expected no seed: the ledger counts seeds from first_seed",
