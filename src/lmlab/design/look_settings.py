@@ -22,53 +22,61 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def first_seeds(looks: Comparison) -> int:
+def first_seeds(design: Comparison) -> int:
     """Return the number of seeds that every arm gets before the first look."""
-    return looks.min_seeds if looks.look == SEQUENTIAL else looks.num_seeds
+    return design.min_seeds if design.is_sequential else design.num_seeds
 
 
-def most_seeds(looks: Comparison) -> int:
+def most_seeds(design: Comparison) -> int:
     """Return the number of seeds that an arm gets at most."""
-    fixed = looks.num_seeds + looks.extra_seeds
-    if looks.look != SEQUENTIAL:
+    fixed = design.num_seeds + design.extra_seeds
+    if not design.is_sequential:
         return fixed
-    return max(math.ceil(_MORE_SEEDS * fixed), looks.min_seeds) if looks.max_seeds is None else (
-        looks.max_seeds
-    )  # fmt: skip
+    if design.max_seeds is not None:
+        return design.max_seeds
+    return max(math.ceil(_MORE_SEEDS * fixed), design.min_seeds)
 
 
-def look_rules(looks: Comparison) -> list[tuple[str, bool, str]]:
+def look_rules(design: Comparison) -> list[tuple[str, bool, str]]:
     """Return a rule for each setting: its name, whether it holds, and what is expected."""
-    is_sequential = looks.look == SEQUENTIAL
+    is_sequential = design.is_sequential
     rules = [
-        ("look", looks.look in LOOKS, " or ".join(LOOKS)),
+        ("look", design.look in LOOKS, " or ".join(LOOKS)),
         (
             "look",
-            not is_sequential or looks.baseline is not None,
+            not is_sequential or design.baseline is not None,
             "fixed without design.baseline: there is nothing to decide",
         ),
-        ("min_seeds", looks.min_seeds >= 2, "2 or more: one pair has no spread"),
+        ("min_seeds", design.min_seeds >= 2, "2 or more: one pair has no spread"),
         (
             "max_seeds",
-            looks.max_seeds is None or looks.max_seeds >= looks.min_seeds,
-            f"design.min_seeds={looks.min_seeds} or more, or null",
+            design.max_seeds is None or design.max_seeds >= design.min_seeds,
+            f"design.min_seeds={design.min_seeds} or more, or null",
         ),
-        ("futility", 0 <= looks.futility < 1, "a probability below 1; 0 for never"),
-        ("max_runs", looks.max_runs is None or looks.max_runs >= 1, "1 or more, or null"),
+        ("futility", 0 <= design.futility < 1, "a probability below 1; 0 for never"),
+        ("max_runs", design.max_runs is None or design.max_runs >= 1, "1 or more, or null"),
         (
             "max_minutes",
-            looks.max_minutes is None or 0 < looks.max_minutes < math.inf,
+            design.max_minutes is None or 0 < design.max_minutes < math.inf,
             "a number of minutes above 0, or null",
         ),
         (
             "test",
-            not is_sequential or looks.test != "sign_flips",
+            not is_sequential or design.test != "sign_flips",
             "t or auto with design.look=sequential: few pairs have too few signs to look often",
         ),
     ]
     rules += [
-        (name, is_sequential or getattr(looks, name) == default, "none with design.look=fixed")
+        (
+            name,
+            is_sequential or getattr(design, name) == default,
+            f"{_shown(default)} with design.look=fixed, which does not use it",
+        )
         for name, default in DEFAULTS.items()
-        if default is None
+        if name != "look"
     ]
     return rules
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else f"{value:g}"

@@ -54,8 +54,10 @@ def test_auto_is_the_t_test_however_many_seeds_there_are() -> None:
             "design.test=sign_flips: expected t or auto",
         ),
         ({"look": "sequential", "baseline": None}, "design.look=sequential: expected fixed"),
-        ({"max_seeds": 9}, "design.max_seeds=9: expected none with design.look=fixed"),
-        ({"max_runs": 9}, "design.max_runs=9: expected none with design.look=fixed"),
+        ({"max_seeds": 9}, "design.max_seeds=9: expected null with design.look=fixed"),
+        ({"max_runs": 9}, "design.max_runs=9: expected null with design.look=fixed"),
+        ({"min_seeds": 9}, "design.min_seeds=9: expected 3 with design.look=fixed"),
+        ({"futility": 0.0}, "design.futility=0.0: expected 0.05 with design.look=fixed"),
     ],
 )
 def test_other_settings_are_refused(changes: dict[str, Any], message: str) -> None:
