@@ -123,15 +123,18 @@ MANIFEST: dict[str, Kind] = {
     "arms[].data": OBJECT,
     "arms[].tokenizer": OBJECT, "arms[].schedule": OBJECT, "hydra": or_null(OBJECT),
 }  # fmt: skip
-MANIFEST |= _inside("comparison", {
-    "question": TEXT, "arms": OBJECT, "baseline": or_null(TEXT), "replicate": or_null(TEXT),
-    "lr": TEXT, "lr_factor": NUMBER, "edge_ratio": or_null(NUMBER), "at_baseline_lr": FLAG,
-    "num_seeds": COUNT, "num_tuning_seeds": COUNT, "extra_seeds": COUNT, "hold_tokens": FLAG,
-    "solve_d_ff": FLAG, "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "margin": NUMBER,
-    "alpha": NUMBER, "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT,
-    "test": TEXT, "earlier_looks": COUNTS, "earlier_arms": TEXTS, "dropped_arms": TEXTS,
-    "keep_d_ff": TEXTS, "metrics": TEXTS, "items": TEXT, "margins": NUMBERS_BY_NAME,
-    "expected_sds": NUMBERS_BY_NAME, "look": TEXT, "min_seeds": COUNT,
+# What a comparison shares with the designs that consist of one.
+_COMPARED: dict[str, Kind] = {
+    "question": TEXT, "lr": TEXT, "lr_factor": NUMBER, "edge_ratio": or_null(NUMBER),
+    "confirm_rate": TEXT, "num_seeds": COUNT, "num_tuning_seeds": COUNT, "solve_d_ff": FLAG,
+    "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "margin": NUMBER, "alpha": NUMBER,
+    "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT, "test": TEXT,
+}  # fmt: skip
+MANIFEST |= _inside("comparison", _COMPARED | {
+    "arms": OBJECT, "baseline": or_null(TEXT), "replicate": or_null(TEXT), "at_baseline_lr": FLAG,
+    "extra_seeds": COUNT, "hold_tokens": FLAG, "earlier_looks": COUNTS, "earlier_arms": TEXTS,
+    "dropped_arms": TEXTS, "keep_d_ff": TEXTS, "metrics": TEXTS, "items": TEXT,
+    "margins": NUMBERS_BY_NAME, "expected_sds": NUMBERS_BY_NAME, "look": TEXT, "min_seeds": COUNT,
     "max_seeds": or_null(COUNT), "futility": NUMBER, "max_runs": or_null(COUNT),
     "max_minutes": or_null(NUMBER), "prune": TEXT,
 })  # fmt: skip
@@ -149,20 +152,12 @@ MANIFEST |= _inside("ladder", {
                      "entropy", "expected_sd", "loss_margin"), NUMBER),
 })  # fmt: skip
 MANIFEST["factorial"] = or_null(OBJECT)
-MANIFEST |= _inside("factorial", {
-    "question": TEXT, "factors": OBJECT, "fraction": COUNT, "resolution": or_null(COUNT),
-    "generators": TEXTS, "lr": TEXT, "lr_factor": NUMBER, "edge_ratio": or_null(NUMBER),
-    "confirm_rate": TEXT, "num_seeds": COUNT, "num_tuning_seeds": COUNT, "solve_d_ff": FLAG,
-    "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "margin": NUMBER, "alpha": NUMBER,
-    "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT, "test": TEXT,
+MANIFEST |= _inside("factorial", _COMPARED | {
+    "factors": OBJECT, "fraction": COUNT, "resolution": or_null(COUNT), "generators": TEXTS,
 })  # fmt: skip
 MANIFEST["leave_one_out"] = or_null(OBJECT)
-MANIFEST |= _inside("leave_one_out", {
-    "question": TEXT, "changes": OBJECT, "replicate": or_null(TEXT), "lr": TEXT,
-    "lr_factor": NUMBER, "edge_ratio": or_null(NUMBER), "confirm_rate": TEXT, "num_seeds": COUNT,
-    "num_tuning_seeds": COUNT, "extra_seeds": COUNT, "solve_d_ff": FLAG,
-    "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "margin": NUMBER, "alpha": NUMBER,
-    "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT, "test": TEXT,
+MANIFEST |= _inside("leave_one_out", _COMPARED | {
+    "changes": OBJECT, "replicate": or_null(TEXT), "extra_seeds": COUNT,
 })  # fmt: skip
 SUMMARY: Fields = {
     "study": TEXT, "title": TEXT, "question": or_null(TEXT), "headline": TEXTS, "counts": OBJECT,
