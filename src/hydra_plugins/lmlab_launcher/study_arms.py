@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -35,6 +36,12 @@ from lmlab.design.study_checks import (
 from lmlab.design.study_seeds import other_seed
 from lmlab.errors import ConfigError
 
+# Studies of combined changes: their setting of the changes, and their field of a manifest.
+_COMBINING: dict[str, tuple[type[Factorial] | type[LeaveOneOut], str, str]] = {
+    Factorial.__name__: (Factorial, "factors", "factorial"),
+    LeaveOneOut.__name__: (LeaveOneOut, "changes", "leave_one_out"),
+}
+
 
 def freeze_study(launcher: LocalLauncher, base: list[str], typed: Sequence[Override]) -> Manifest:
     """Return the manifest of the study that ``design`` declares.
@@ -51,21 +58,15 @@ def freeze_study(launcher: LocalLauncher, base: list[str], typed: Sequence[Overr
     assert declared.design is not None
     settings = declared.design.parameters
     texts = [str(override.input_line) for override in typed]
-    design: Comparison | Ladder
-    if declared.design.target.endswith(f".{Factorial.__name__}"):
-        factorial = Factorial(**settings)
-        _check_levels("factors", factorial.levels, texts)
-        manifest = _freeze_comparison(launcher, base, factorial.comparison)
-        return _noted(dataclasses.replace(manifest, factorial=factorial))
-    if declared.design.target.endswith(f".{LeaveOneOut.__name__}"):
-        stack = LeaveOneOut(**settings)
-        _check_levels("changes", stack.levels, texts)
-        manifest = _freeze_comparison(launcher, base, stack.comparison)
-        return _noted(dataclasses.replace(manifest, leave_one_out=stack))
-    if declared.design.target.endswith(f".{Ladder.__name__}"):
-        design = Ladder(**settings)
-    else:
-        design = Comparison(**settings)
+    kind = declared.design.target.rpartition(".")[2]
+    if kind in _COMBINING:
+        combining, setting, field = _COMBINING[kind]
+        combined = combining(**settings)
+        _check_levels(setting, combined.levels, texts)
+        manifest = _freeze_comparison(launcher, base, combined.comparison)
+        own: dict[str, Any] = {field: combined}
+        return _noted(dataclasses.replace(manifest, **own))
+    design = Ladder(**settings) if kind == Ladder.__name__ else Comparison(**settings)
     for arm, overrides in design.arms.items():
         _check_values(f"design.arms.{arm}", overrides)
     check_overrides(design.arms)
