@@ -33,8 +33,6 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 # Standard deviation of the effects that the mixtures expect, in standard deviations of a pair. With
 # 3 to 12 pairs, only effects of about 1 to 4 can be found.
 SPREAD = 2.0
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
-_REACH = 9.0  # standard deviations of a chi variable, which are at most 1
 
 
 def scale_free_sums(differences: Array) -> Array:
@@ -83,37 +81,6 @@ def one_sided_e(differences: Array, spread: float = SPREAD) -> Array:
     n = _numbers(u)
     t = np.sqrt(n) * u / np.sqrt(n + spread**-2 - u * u)
     return 2 * np.exp(_log_two_sided(u, n, spread)) * special.stdtr(n, t)
-
-
-def point_e(differences: Array, effect: float) -> Array:
-    """Return the likelihood ratio of one effect, after each pair; by numerical integration.
-
-    Args:
-        differences: shape (..., n).
-        effect: the true mean under the alternative, in standard deviations of a pair.
-
-    Returns:
-        L[n](effect) of the module's docstring, of shape (..., n).
-    """
-    u = scale_free_sums(differences)[..., None]
-    n = _numbers(u[..., 0])[..., None]
-    # The log of the integrand is strictly concave in the chi variable x; its maximum is known.
-    peak = (effect * u + np.sqrt((effect * u) ** 2 + 4 * (n - 1))) / 2
-    low, high = np.maximum(peak - _REACH, 0.0), peak + _REACH
-    x = low + (high - low) * (_NODES + 1) / 2
-    log_density = special.xlogy(n - 1, x) - x * x / 2 - (n / 2 - 1) * np.log(2)
-    log_density -= special.gammaln(n / 2)
-    inner = np.exp(log_density + effect * u * x - n * effect**2 / 2) * _WEIGHTS
-    return np.asarray(inner.sum(axis=-1) * ((high - low) / 2)[..., 0])
-
-
-def anytime_p(e_values: Array) -> Array:
-    """Return p-values that hold at any time: 1 over the largest e-value so far, at most 1.
-
-    Args:
-        e_values: shape (..., n), in the order of the pairs.
-    """
-    return np.minimum(1.0, 1.0 / np.maximum.accumulate(np.maximum(e_values, 1.0), axis=-1))
 
 
 def confidence_sequence(
