@@ -170,7 +170,10 @@ def _value(coefficients: Sequence[float], run: Sequence[bool]) -> float:
 
 
 def _solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[float] | None:
-    """Solve linear equations by elimination with pivots; None where they are singular."""
+    """Solve linear equations by elimination with pivots; None where they are singular.
+
+    In plain Python, as a study is planned and its status shown without NumPy.
+    """
     rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
     size = len(rows)
     for place in range(size):

@@ -191,7 +191,7 @@ def show(options: ShowOptions) -> None:
     _show(_read(ledger), ledger, options.json)
 
 
-def drop_idea(options: GiveUpOptions) -> None:
+def give_up_idea(options: GiveUpOptions) -> None:
     """Drop an idea whose runs fail, so that others can go on."""
     ledger = find_ledger(options.ledger)
     _read(ledger)
@@ -278,7 +278,7 @@ COMMAND = CommandGroup(
         "give-up": Command(
             name="judge give-up",
             options=GiveUpOptions,
-            act=drop_idea,
+            act=give_up_idea,
             description="Drop an open idea whose runs fail. Its level stays spent.",
             examples=["name=post"],
         ),

@@ -42,7 +42,7 @@ def check_final(stream: Stream, ledger: Ledger) -> None:
     """Check that the last word can be spoken.
 
     Raises:
-        ConfigError: see :func:`lmlab.judge.stream.check_open`; or the text is another one now.
+        ConfigError: see :func:`lmlab.judge.admission.check_open`; or the text is another one now.
         DataError: the text cannot be read.
     """
     check_open(stream)

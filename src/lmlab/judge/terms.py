@@ -14,13 +14,13 @@ from lmlab.design.comparison import (
     METRICS,
     QUANTITIES,
 )
+from lmlab.design.ladder import FIXED, SEARCH
 from lmlab.errors import Check, ConfigError, check_settings
 from lmlab.study.idea_rule import IdeaRule
 from lmlab.study.online_level import LEVELS
 
 SHARED, FRESH = "shared", "fresh"
 MOST_PAIRS = 50  # seeds that are set aside for each baseline, or each idea
-SEARCH, FIXED = "search", "fixed"
 
 
 @dataclasses.dataclass(frozen=True)

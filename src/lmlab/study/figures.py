@@ -137,8 +137,8 @@ def draw_curves(content: dict[str, Any]) -> Figure | None:
     groups = _judged_curves(content)
     if not groups or content["ladder"] is not None:  # curves of different rungs show nothing
         return None
-    # The cells of a factorial study are many, and their long names stand below.
-    figure = new_figure(8, 5 if content["factorial"] is None else 4 + 0.13 * len(groups))
+    # The names of many arms stand below, as those of a factorial study's cells.
+    figure = new_figure(8, max(5.0, 4 + 0.13 * len(groups)))
     axes = figure.add_subplot()
     axes.set_yscale("log")
     styles, lows, highs = _styles(content), [], []

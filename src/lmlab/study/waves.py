@@ -66,24 +66,24 @@ def follow_waves(
     seeds = dict.fromkeys(design.judged_arms, design.first_seeds)
     ends: dict[str, str] = {}
     while True:
-        is_open = [arm for arm in design.compared_arms if arm not in ends]
+        open_arms = [arm for arm in design.compared_arms if arm not in ends]
         is_ready = _has_ended(manifest, outcomes, baseline, seeds[baseline])
-        for arm in is_open:
+        for arm in open_arms:
             if not (is_ready and _has_ended(manifest, outcomes, arm, seeds[arm])):
                 ends[arm] = UNFINISHED
-        if any(arm not in ends for arm in is_open):
+        if any(arm not in ends for arm in open_arms):
             known = granted_outcomes(manifest, outcomes, seeds)
             for verdict in judge(manifest, known):
                 end = _end(design, verdict)
-                if verdict.arm in is_open and verdict.arm not in ends and end:
+                if verdict.arm in open_arms and verdict.arm not in ends and end:
                     ends[verdict.arm] = end
-        is_open = [arm for arm in is_open if arm not in ends]
-        if not is_open:
+        open_arms = [arm for arm in open_arms if arm not in ends]
+        if not open_arms:
             return Waves(seeds, ends)
-        following = seeds | {arm: seeds[arm] + 1 for arm in (*is_open, baseline)}
+        following = seeds | {arm: seeds[arm] + 1 for arm in (*open_arms, baseline)}
         limit = _limit(manifest, outcomes, following, has_time)
         if limit:
-            return Waves(seeds, ends | dict.fromkeys(is_open, limit))
+            return Waves(seeds, ends | dict.fromkeys(open_arms, limit))
         seeds = following
 
 

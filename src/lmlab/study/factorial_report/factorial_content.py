@@ -15,7 +15,7 @@ from lmlab.study.factorial_report.factorial_notes import (
     section_notes,
 )
 from lmlab.study.factorial_report.factorial_study import FactorialStudy
-from lmlab.study.factorial_report.factorial_tables import shown_sections
+from lmlab.study.factorial_report.factorial_tables import factorial_sections
 from lmlab.study.run_records import Study
 from lmlab.study.statistics import level_name
 
@@ -64,7 +64,7 @@ def build_factorial(found: FactorialStudy) -> dict[str, Any]:
         "notes": section_notes(found),
     }  # fmt: skip
     content["headline"] = factorial_headline(found, content)
-    content["sections"] = shown_sections(content)
+    content["sections"] = factorial_sections(content)
     return content
 
 

@@ -11,14 +11,14 @@ _MOST_SINGLE_CONTRASTS = 12
 
 
 def factorial_sections(content: Mapping[str, Any]) -> list[Section]:
-    """Return the sections of a report.
+    """Return the sections of a report that have anything to show.
 
     Args:
         content: the parts of :func:`lmlab.study.factorial_report.factorial_content.build_factorial`
             that are rows, and its ``notes``.
     """
     notes = content["notes"]
-    return [
+    sections = [
         section(
             "effects", "Effects of the factors",
             [_effect_table("main effects", content, 1),
@@ -43,11 +43,7 @@ def factorial_sections(content: Mapping[str, Any]) -> list[Section]:
             [_rate_table(content), _check_table(content)], notes["rates"],
         ),
     ]  # fmt: skip
-
-
-def shown_sections(content: Mapping[str, Any]) -> list[Section]:
-    """Return the sections that have anything to show."""
-    return [one for one in factorial_sections(content) if one["tables"] or one["notes"]]
+    return [one for one in sections if one["tables"] or one["notes"]]
 
 
 def _effect_table(label: str, content: Mapping[str, Any], order: int) -> dict[str, Any]:
